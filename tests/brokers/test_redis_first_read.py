@@ -36,6 +36,7 @@ async def broker(redis_url: str) -> AsyncIterator[RedisBroker]:
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_watch_hub, "_JUST_SENT", 60.0)
     monkeypatch.setattr(_watch_hub, "_FIRST_READ", LATE)
+    monkeypatch.setattr(_watch_hub, "_AT_ONCE_FOR", 2)
     for name in ("FIRST_REREAD", "SLOW_REREAD"):  # else what is not read in time is found by these
         monkeypatch.setattr(_follow, name, 60.0)
 
@@ -97,7 +98,7 @@ async def test_after_one_that_had_ended_the_next_is_read_at_once(
         assert state.status is Status.COMPLETED
         monkeypatch.setattr(_watch_hub, "_FIRST_READ", 60.0)
     reads.clear()
-    for reads_at_once in (True, False):
+    for reads_at_once in (True, True, False):
         task_id = (await publish(broker)).id
         waiting = asyncio.create_task(broker.wait(QUEUE, task_id, timeout=PATIENCE))
         await eventually(partial(is_subscribed, broker, task_id))

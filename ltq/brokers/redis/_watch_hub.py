@@ -8,7 +8,7 @@ reads what is marked, and polls if the server sends no notifications.
 
 The first read of a task that was sent a moment ago waits a little if only its end is wanted: as a
 rule the notification of a quick task comes first, and saves a call. Where a task had ended before
-that, as those of an idle worker nearby do, the next ones are read at once, until one had not.
+that, as those of an idle worker nearby do, the next ones are read at once, until some had not.
 """
 
 import asyncio
@@ -53,6 +53,9 @@ _JUST_SENT = 0.0005
 _FIRST_READ = 0.001
 """Seconds by which the first read of such a task waits for its notification."""
 
+_AT_ONCE_FOR = 16
+"""First reads that wait for nothing after one that waited in vain. Timers may be 1 ms late."""
+
 _PASSING = frozenset((b"hset", b"hdel"))
 """Events of a task's key before the end. At the end the key gets a TTL or is deleted, and `finish`
 may tell the state."""
@@ -72,8 +75,8 @@ class WatchHub:
         """The task that was sent last, and when by the clock of the event loop."""
         self._first_reads: set[TaskKey] = set()
         """Followed tasks that were just sent, and are not read yet."""
-        self._ended_early = False
-        """Whether the last one of them had ended before its channel was subscribed to."""
+        self._reads_at_once = 0
+        """How many of the next ones are: one had ended before its channel was subscribed to."""
         self._unconfirmed: set[TaskKey] = set()
         """Followed tasks whose channels the server has not confirmed yet."""
         self._only_later: set[TaskKey] = set()
@@ -152,7 +155,7 @@ class WatchHub:
         for task_id, state in zip(ids, states, strict=False):
             if (namespace, task_id) in self._first_reads:
                 self._first_reads.discard((namespace, task_id))
-                self._ended_early = state is None or state.status.is_final
+                self._note_first(ended_early=state is None or state.status.is_final)
         return states
 
     def subscribe(self, task: TaskKey) -> None:
@@ -188,7 +191,7 @@ class WatchHub:
         self._answer(channel)
 
     def _mark_confirmed(self, task: TaskKey) -> None:
-        may_wait = task in self._first_reads and not self._ended_early
+        may_wait = task in self._first_reads and not self._reads_at_once
         if may_wait and self._follower.waits_for_the_end(task):
             loop = asyncio.get_running_loop()
             loop.call_later(_FIRST_READ, self._read_first, task, context=Context())
@@ -199,6 +202,10 @@ class WatchHub:
         """No notification has come: the task may have ended before they were subscribed to."""
         if task in self._first_reads:
             self._follower.mark(task)
+
+    def _note_first(self, *, ended_early: bool) -> None:
+        """A task that was just sent is read, or need not be."""
+        self._reads_at_once = _AT_ONCE_FOR if ended_early else max(0, self._reads_at_once - 1)
 
     def _answer(self, channel: str) -> None:
         """Whoever waits for a channel need not wait any longer."""
@@ -214,7 +221,7 @@ class WatchHub:
         elif text not in _PASSING or not self._follower.waits_for_the_end(task):
             if task in self._first_reads:  # it was not read yet: so it ends after the confirmation
                 self._first_reads.discard(task)
-                self._ended_early = False
+                self._note_first(ended_early=False)
             # One of others may be of an earlier life than what was read: reads may overtake it.
             state = told_state(task[1], text) if task in self._only_later else None
             if state is None:
