@@ -11,6 +11,7 @@ from typing_extensions import ParamSpec, TypeVar, Unpack
 
 from ltq._aio.at_once import run_at_once
 from ltq._aio.callables import is_awaitable
+from ltq._aio.loops import running_loop
 from ltq._aio.portal import check_no_loop, open_portal
 from ltq._codec.call import CallCodec
 from ltq._display.values import short_repr
@@ -152,7 +153,7 @@ class Task(Generic[P, R]):
         publisher, sent = self._publisher(), self._envelopes.watch()
         envelopes = self._envelopes.of_messages(messages, self, sent)
         handles: list[Handle[R]] = []
-        making = asyncio.get_running_loop().call_soon(  # while the broker works
+        making = running_loop().call_soon(  # while the broker works
             lambda: handles.extend([self.handle(envelope.id) for envelope in envelopes])
         )
         try:
