@@ -123,7 +123,7 @@ def _kept(link: Link, queue: str, call: Call[R]) -> Call[R]:
 
     What it does is done because of an ending that is removed after it: perhaps on another server,
     which has no replica that loses it. While there is no replica, there is none that could take
-    over: so workflows go on without.
+    over: so workflows go on without. One that is only slow may take over and lose it.
     """
     if not link.replicas:
         return call
